@@ -234,7 +234,8 @@ class BossService:
         """Opens what was paid (ONL-7). The period begins where the subscriber's present one ends now.
 
         Raises:
-            Problem: ``not-found``, ``amount-differs``, ``already-subscribed``, ``order-clash``: final.
+            Problem: ``not-found``, ``amount-differs``, ``already-subscribed``, ``order-clash``; ``service-withdrawn`` of
+                what staff have taken back: final.
         """
         now = self._clock.now()
 
@@ -246,6 +247,8 @@ class BossService:
                 raise Problem("not-found", order=order_id)
             if order.state == "opened":
                 raise Problem("already-subscribed", order=order_id)
+            if order.state == "cancelled":  # staff have taken it back: it is over, whoever asks again
+                raise Problem("service-withdrawn", order=order_id)
             if order.amount_fen != opening.amount_fen:
                 raise Problem("amount-differs", amount_fen=order.amount_fen)
             catalogue = store.load_offer(conn, order.service)

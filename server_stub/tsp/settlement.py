@@ -15,10 +15,11 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, select
 
-from server_stub.foundation import statements
+from server_stub.foundation import card_numbers, statements
 from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.clock import Clock
 from server_stub.foundation.money import yuan
+from server_stub.foundation.sentences import Refusal
 from server_stub.tsp.core import Core
 from server_stub.tsp.pos import APPROVED, Pos, Slip, Totals
 from server_stub.tsp.ppp_line import Unanswered
@@ -191,7 +192,12 @@ def decide(
 
     Args:
         by: who gives the command, as the system knows them.
+
+    Raises:
+        Refusal: the reason has a whole card number in it.
     """
+    if card_numbers.has_whole(reason):
+        raise Refusal(card_numbers.WHOLE)
     values = {"state": DECIDED, "reason": reason, "actor": actor}
     if not statements.change(conn, settlements, values, terminal=terminal, batch=batch, state=DIFFERS):
         return False

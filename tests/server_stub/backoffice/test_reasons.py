@@ -15,7 +15,7 @@ from server_stub.boss import tables as boss
 from server_stub.foundation.sentences import Refusal
 from server_stub.reconciliation.book import Decision
 from server_stub.reconciliation.records import Cls, Difference
-from server_stub.tsp import cases, tables
+from server_stub.tsp import cases, settlement, tables
 from server_stub.tsp.remedies import Remedies
 from tests.server_stub.backoffice.breaks import break_of, planted
 from tests.server_stub.backoffice.desk import let_in, office_of
@@ -119,7 +119,10 @@ async def test_the_roles_refuse_it_too_and_log_it_masked(system: System) -> None
     def decide_case(conn: Connection) -> Any:
         return cases.decide(conn, core, cases.Decision(case, "write-off", REASON, "Wu"))
 
-    for role, work in (("tsp", decide), ("boss", cancel), ("tsp", decide_case)):
+    def decide_batch(conn: Connection) -> Any:
+        return settlement.decide(conn, core.clock, "000042", REASON, "Wu", "staff:Wu", "88310001")
+
+    for role, work in (("tsp", decide), ("tsp", decide_batch), ("boss", cancel), ("tsp", decide_case)):
         with pytest.raises(Refusal, match="whole card number"):
             await office.books(role).write(work)
     await core.database.write(

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from server_stub.boss import tables as boss
 from server_stub.foundation.clock import CHINA
+from server_stub.foundation.problems import Problem
 from server_stub.tsp import tables
 from tests.server_stub.system import System
 from tests.server_stub.tsp.mornings import (
@@ -19,6 +20,7 @@ from tests.server_stub.tsp.mornings import (
     delivered,
     morning,
     runs,
+    taken_back,
     told_and_compared,
 )
 from tests.server_stub.tsp.reconciling.test_healing import lose
@@ -54,3 +56,20 @@ async def test_what_boss_opened_late_and_has_lost_it_opens_again(system: System)
         await compared_again(system, day)
         assert await breaks(system) == [matched, matched], day
     assert [row.state for row in await system.rows(tables.payments)] == ["opened"]
+
+
+async def test_what_staff_have_taken_back_is_not_opened_again(system: System) -> None:
+    """Not either where BOSS has forgotten that it was asked."""
+    (payment,) = await paid(system)
+    await delivered(system)
+    await taken_back(system, payment["order"])
+    await system.boss(lambda conn: conn.execute(delete(boss.keys)))
+    (row,) = await system.rows(tables.payments)
+    body = {"payment": row.id, "amount_fen": row.amount_fen, "method": row.method}
+    before = sorted(await at_boss(system, boss.subscriptions))
+    asked = {**body, "paid_at": row.paid_at.isoformat()}
+    with pytest.raises(Problem, match="service-withdrawn"):
+        await system.tsp.core.boss.post(row.box_number, f"orders/{row.order_id}/opening", asked, row.id)
+    (order,) = [one for one in await at_boss(system, boss.orders) if one.id == row.order_id]
+    assert order.state == "cancelled"
+    assert sorted(await at_boss(system, boss.subscriptions)) == before
