@@ -241,6 +241,8 @@ def parser() -> argparse.ArgumentParser:
         _place(command)
     for command in commands.choices.values():
         command.set_defaults(parser=command)
+        # A mistyped option is refused, not taken for one that begins so: some of them move money.
+        command.allow_abbrev = False
     return top
 
 

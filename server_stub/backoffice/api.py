@@ -29,6 +29,7 @@ from server_stub.backoffice.signin import Session, form_token
 from server_stub.backoffice.visit import PREFIX, SESSION, Form, Visit
 from server_stub.backoffice.words import N_
 from server_stub.foundation import correlation, measures
+from server_stub.foundation.card_numbers import hidden
 from server_stub.foundation.database import outage
 
 Current = Callable[[], Office]
@@ -129,6 +130,7 @@ async def _answer(page: Page, office: Office, request: Request) -> Response:
             log.error("database-away", error=told, route=PREFIX + page.path)
         shown = visit or Visit(office, request, None, Form(()))
         facts = {"title": shown.t(N_("Something went wrong here")), "correlation": correlation.current()}
+        facts |= _written(shown)
         text = shown.t(N_("The fault is in the log. Tell whoever runs the server this number:"))
         return shown.page("error.html", 500, **facts, text=text, number=500)
 
@@ -197,9 +199,16 @@ def _from_here(headers: Headers) -> bool:
     return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
+def _written(visit: Visit) -> dict[str, str]:
+    """The way back to a form that came to nothing, and the words that were typed there."""
+    words = visit.form.text("reason", 500) or visit.form.text("note", 500)
+    return {"back": visit.back(), "typed": hidden(words)}
+
+
 def refusal(visit: Visit, refused: Refused) -> Response:
-    """The page of something that was refused."""
+    """The page of something that was refused: with the way back to its form, and the words that were typed there."""
     facts: dict[str, Any] = {"title": visit.t(refused.title), "text": visit.worded(refused.said)}
+    facts |= _written(visit)
     return visit.page("error.html", refused.status, **facts, number=refused.status, correlation=None)
 
 

@@ -27,6 +27,7 @@ OPEN, CONFIRMED, DONE, REFUSED, WITHDRAWN, FAILED = (
 )
 WAITS = (OPEN, CONFIRMED)
 SHOWN = 200
+OWN = N_("Nobody confirms what they have proposed themselves.")
 BROKEN_OFF = timedelta(minutes=1)
 """What was confirmed so long ago and is not done was broken off: anybody who may confirm it finishes it."""
 
@@ -99,7 +100,7 @@ async def confirm(office: Office, proposal: str, second: str) -> None:
             return None
         row = _open(conn, proposal)
         if same_person(row.proposed_by, second):
-            raise NotAllowed(N_("Nobody confirms what they have proposed themselves."))
+            raise NotAllowed(OWN)
         now = office.clock.now()
         if (row.state, row.second) != (CONFIRMED, second):
             if being_done(row, now):

@@ -29,6 +29,7 @@ from server_stub.foundation.jobs import Job, every
 from server_stub.foundation.sentences import N_, read, say
 from server_stub.reconciliation import pair as pairs
 from server_stub.reconciliation.book import Healing
+from server_stub.reconciliation.break_rows import records
 from server_stub.reconciliation.findings import AT_ONCE
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
@@ -146,7 +147,7 @@ class Reconciling:
                 if idle and not _begun(conn, name, day):
                     books.exchange.used(conn, received, compared=say(N_("nothing on either side")).kept)
                     return
-                for other in (*_open_days(conn, name, day, books.pair.window_days), day):
+                for other in (*_moved_days(conn, books, day), *_open_days(conn, books.pair, day), day):
                     self._want(conn, name, other, SERVER)
                 books.exchange.used(conn, received)
 
@@ -357,12 +358,30 @@ def _again_at(run: Row[Any]) -> datetime:
     return at + min(most, max(least, failing))
 
 
-def _open_days(conn: Connection, pair: str, day: date, window: int) -> list[date]:
+def _open_days(conn: Connection, pair: Pair, day: date) -> list[date]:
     """Days before within the window, of which something is open."""
-    breaks, first = book.breaks.c, (day - timedelta(days=window)).isoformat()
+    breaks, first = book.breaks.c, _first_near(pair, day)
     near = (breaks.day >= first) & (breaks.day < day.isoformat())
-    query = select(breaks.day).where((breaks.pair == pair) & near & (breaks.state != "closed")).distinct()
+    query = (
+        select(breaks.day).where((breaks.pair == pair.name) & near & breaks.closed_at.is_(None)).distinct()
+    )
     return sorted(date.fromisoformat(one) for one in conn.scalars(query))
+
+
+def _moved_days(conn: Connection, books: Books, day: date) -> list[date]:
+    """Days before the window, of which something is open that has gone on in our own book since: what we heard late."""
+    breaks = book.breaks.c
+    old = (breaks.pair == books.pair.name) & (breaks.day < _first_near(books.pair, day))
+    rows = conn.execute(select(book.breaks).where(old & breaks.closed_at.is_(None))).all()
+    seen = [(row.day, here) for row in rows if (here := records(row)[0]) is not None]
+    now = _as_now(conn, books, [Carried("here", here, known=False) for _, here in seen])
+    moved = {at for (at, here), one in zip(seen, now, strict=True) if here.status != one.record.status}
+    return sorted(map(date.fromisoformat, moved))
+
+
+def _first_near(pair: Pair, day: date) -> str:
+    """The first day of the window before a day."""
+    return (day - timedelta(days=pair.window_days)).isoformat()
 
 
 def _carried(conn: Connection, books: Books, day: date) -> list[Carried]:

@@ -42,7 +42,7 @@ def test_the_help_of_cases_says_what_each_action_does(capsys: pytest.CaptureFixt
     [
         ("reconcile decide", "decide BREAK --action ACTION --reason TEXT --actor NAME"),
         ("reconcile breaks --every", "unrecognized arguments: --every"),
-        ("settle list 000042 --al", "unrecognized arguments: --al"),
+        ("reconcile breaks --al", "unrecognized arguments: --al"),
         ("partners list --address 10.0.0.0/8 a b", "unrecognized arguments: a b"),
     ],
 )

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
 from server_stub.backoffice import proposals, tables
-from server_stub.backoffice.errors import Impossible, Unknown, unfit
+from server_stub.backoffice.errors import Impossible, NotAllowed, Unknown, unfit
 from server_stub.backoffice.office import Office
 from server_stub.backoffice.pages.breaks import KIND as BREAK
 from server_stub.backoffice.pairs import pairs
@@ -23,6 +23,7 @@ from server_stub.backoffice.visit import Visit
 from server_stub.backoffice.words import CASE_ACTIONS, N_, yuan
 from server_stub.foundation import statements
 from server_stub.foundation.card_numbers import hidden
+from server_stub.foundation.people import same_person
 from server_stub.reconciliation.break_rows import records
 from server_stub.tsp.tables import book
 
@@ -92,6 +93,8 @@ async def confirm(visit: Visit) -> Response:
     row = await office.database.read(lambda conn: statements.one(conn, tables.proposals, id=wanted))
     if row is None:
         raise Unknown
+    if same_person(row.proposed_by, visit.person.name):
+        raise NotAllowed(proposals.OWN)
     title, text = N_("Confirm and have it done?"), N_("It is done at once, with both names in the audit log.")
     if (asked := visit.ask(title, text, N_("Confirm"), what=summary(visit, row))) is not None:
         return asked

@@ -195,7 +195,11 @@ async def test_what_was_proposed_or_refused_twice_is_so_once(system: System) -> 
     said = {"action": "match", "reason": "around midnight", "seen": seen[1]}
     answers = await gather(*(clerk.post(path, **said) for _ in range(2)))
     assert [(one.status_code, "Proposed. A second" in one.text) for one in answers] == [(200, True)] * 2
-    assert (await clerk.post(path, **{**said, "reason": "after all"})).status_code == 409
+    late = await clerk.post(path, **{**said, "reason": "after all", "back": f"/backoffice{path}"})
+    assert late.status_code == 409
+    # Nothing that was written is lost, and the way back leads to what waits.
+    assert '<p class="what">after all</p>' in late.text
+    assert f'href="/backoffice{path}">Back to the page' in late.text
     await chief.get("/proposals")
     (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/refuse", chief.page)
     answers = await gather(*(chief.post(f"{proposal}/refuse", note="no", reason="no") for _ in range(2)))

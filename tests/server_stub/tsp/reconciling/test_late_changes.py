@@ -62,6 +62,37 @@ async def paid_while_boss_is_away(system: System, box: Box, days: int) -> Any:
     return await box.state(payment["payment"], "done")
 
 
+async def test_what_was_taken_back_before_we_heard_that_it_was_open_goes_back_once_we_hear(
+    system: System,
+) -> None:
+    """BOSS's answer was lost; its staff took the service back; weeks later it is asked again."""
+    box = await system.box()
+    payment = await box.pay("wallet:demo", "kids", "monthly")
+    payment = await box.until(payment["payment"], lambda view: view["qr"] is not None)
+    system.network.deaf.add("/boss/v1/boxes/85312048/orders")
+    await system.phone(payment["qr"]["payload"], "pay")
+    await box.state(payment["payment"], "paid", "done")
+    while [order.state for order in await at_boss(system, boss.orders)].count("opened") == 0:
+        pass
+    (order,) = [one for one in await at_boss(system, boss.orders) if one.state == "opened"]
+    await taken_back(system, order.id)
+    for day in range(1, 8):
+        await morning(system, day)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "open", None)]
+    runs_before = len(await system.rows(tables.book.runs))
+    await morning(system, 8)
+    # BOSS and PPP of the day before: what has not moved is not compared for ever.
+    assert len(await system.rows(tables.book.runs)) == runs_before + 2
+    system.network.deaf.clear()
+    system.clock.advance(timedelta(hours=2).total_seconds())
+    await box.state(payment["payment"], "done")
+    await delivered(system)
+    await morning(system, 9)
+    await delivered(system)
+    assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
+    assert [row.state for row in await system.rows(tables.payments)] == ["refunded"]
+
+
 async def test_what_boss_opens_after_a_week_is_matched_and_goes_back_when_it_is_taken_back(
     system: System,
 ) -> None:
