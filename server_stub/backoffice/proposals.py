@@ -164,10 +164,11 @@ def listed(conn: Connection, *, everything: bool) -> list[Row[Any]]:
     return list(conn.execute(select(proposals).where(waits).order_by(proposals.c.proposed_at)))
 
 
-def waiting(conn: Connection, kind: str) -> list[str]:
-    """The subjects that wait for a second person."""
+def waiting(conn: Connection, kind: str) -> dict[str, str]:
+    """The subjects that wait for a second person, or are being done, and which."""
     waits = proposals.c.state.in_(WAITS) & (proposals.c.kind == kind)
-    return list(conn.scalars(select(proposals.c.subject).where(waits)))
+    rows = conn.execute(select(proposals.c.subject, proposals.c.state).where(waits))
+    return {row.subject: row.state for row in rows}
 
 
 def about(conn: Connection, kind: str, subject: str) -> list[Row[Any]]:

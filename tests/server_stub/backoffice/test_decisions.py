@@ -277,7 +277,11 @@ async def test_what_was_broken_off_another_second_person_finishes(
     if not carried_out:
         assert (await other.post(path, action="match", reason="once more")).status_code == 409
     assert (await clerk.post(confirm, "/proposals", confirmed="yes")).status_code == 403
-    # It may be being done still.
+    # It may be being done still, and every page says so.
+    if not carried_out:
+        assert "Being done" in (await other.get("/breaks")).text
+        assert "xu has confirmed it, and it is being done." in (await other.get(path)).text
+    assert "It is being done. Should it" in (await clerk.get("/proposals")).text
     assert "another person can confirm it in a minute" in (await other.get("/proposals")).text
     assert confirm not in other.page
     assert (await other.post(confirm, "/proposals", confirmed="yes")).status_code == 409

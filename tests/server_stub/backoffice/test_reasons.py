@@ -64,6 +64,7 @@ async def test_every_form_whose_text_is_kept_refuses_it_beside_the_field(system:
 
     def plant(conn: Connection) -> None:
         row = {"terminal": "88310001", "begun_at": now, "batch": "000042", "state": "differs"}
+        row |= {"counted_fen": 0, "counted_count": 0}
         conn.execute(tables.settlements.insert().values(**row, told_fen=1, told_count=1))
         conn.execute(tables.psam_locks.insert().values(psam="sim:1", locked_at=now))
 
