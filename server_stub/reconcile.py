@@ -35,7 +35,7 @@ SHOWN = 60
 """Runs and days in a list."""
 RUNS = "{:<12}  {:<5}  {:<8}  {:>9}  {:>14}  {:>9}  {:>14}  {}"
 BREAKS = "{:<26}  {:<10}  {:<5}  {:<24}  {:>12}  {:>12}  {:<8}  {}"
-LATER = "what can go back is offered once our books know that it was opened, and the day is compared again"
+LATER = "what can go back is offered once our books know that it was opened, and the day is compared again, with BOSS's next file or by this"
 DAYS = "{:<12}  {:<9}  {:>8}  {:>14}  {:>9}  {:>14}  {:>8}"
 
 

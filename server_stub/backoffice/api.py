@@ -199,6 +199,10 @@ def _from_here(headers: Headers) -> bool:
     return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
+_NOTHING_WRITTEN = {"back": "/", "typed": ""}
+"""Another site puts no words into anybody's mouth."""
+
+
 def _written(visit: Visit) -> dict[str, str]:
     """The way back to a form that came to nothing, and the words that were typed there."""
     words = visit.form.text("reason", 500) or visit.form.text("note", 500)
@@ -208,7 +212,7 @@ def _written(visit: Visit) -> dict[str, str]:
 def refusal(visit: Visit, refused: Refused) -> Response:
     """The page of something that was refused: with the way back to its form, and the words that were typed there."""
     facts: dict[str, Any] = {"title": visit.t(refused.title), "text": visit.worded(refused.said)}
-    facts |= _written(visit)
+    facts |= _NOTHING_WRITTEN if isinstance(refused, Forged) else _written(visit)
     return visit.page("error.html", refused.status, **facts, number=refused.status, correlation=None)
 
 

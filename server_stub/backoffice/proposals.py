@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 OPEN, CONFIRMED, DONE, REFUSED, WITHDRAWN, FAILED = (
     *("open", "confirmed", "done", "refused", "withdrawn", "failed"),
 )
+BROKEN_OFF = "broken-off"
+"""What is shown of one that was confirmed and is not being done any more."""
 WAITS = (OPEN, CONFIRMED)
 SHOWN = 200
+WAITS_ALREADY = N_("A proposal about this waits for a second person already.")
 OWN = N_("Nobody confirms what they have proposed themselves.")
-BROKEN_OFF = timedelta(minutes=1)
+BROKEN_OFF_AFTER = timedelta(minutes=1)
 """What was confirmed so long ago and is not done was broken off: anybody who may confirm it finishes it."""
 
 
@@ -77,7 +80,7 @@ async def propose(office: Office, kind: str, subject: str, actor: str, facts: Ma
             there = conn.execute(select(proposals).where(mine)).first()
             if there is not None and (there.proposed_by, there.facts) == (actor, text):
                 return str(there.id)
-            raise Clash(N_("A proposal about this waits for a second person already."))
+            raise Clash(WAITS_ALREADY)
         said = {name: value for name, value in facts.items() if name != "seen"}
         told = {"kind": kind, "proposal": row["id"], "proposed": said}
         audit.append(conn, office.clock, actor, "proposed", subject, **told)
@@ -153,7 +156,7 @@ async def _say_no(office: Office, proposal: str, actor: str, note: str, state: s
 
 def being_done(row: Row[Any], now: datetime) -> bool:
     """Whether somebody has confirmed it just now: nobody else does so at the same time."""
-    return bool(row.state == CONFIRMED and now < row.decided_at + BROKEN_OFF)
+    return bool(row.state == CONFIRMED and now < row.decided_at + BROKEN_OFF_AFTER)
 
 
 def listed(conn: Connection, *, everything: bool) -> list[Row[Any]]:
@@ -164,11 +167,15 @@ def listed(conn: Connection, *, everything: bool) -> list[Row[Any]]:
     return list(conn.execute(select(proposals).where(waits).order_by(proposals.c.proposed_at)))
 
 
-def waiting(conn: Connection, kind: str) -> dict[str, str]:
-    """The subjects that wait for a second person, or are being done, and which."""
+def standing(row: Row[Any], now: datetime) -> str:
+    """Its state as it is shown."""
+    return BROKEN_OFF if row.state == CONFIRMED and not being_done(row, now) else str(row.state)
+
+
+def waiting(conn: Connection, kind: str, now: datetime) -> dict[str, str]:
+    """The subjects that wait for a second person, or are being done, and how they stand."""
     waits = proposals.c.state.in_(WAITS) & (proposals.c.kind == kind)
-    rows = conn.execute(select(proposals.c.subject, proposals.c.state).where(waits))
-    return {row.subject: row.state for row in rows}
+    return {row.subject: standing(row, now) for row in conn.execute(select(proposals).where(waits))}
 
 
 def about(conn: Connection, kind: str, subject: str) -> list[Row[Any]]:

@@ -9,13 +9,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from sqlalchemy import Row
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from server_stub.backoffice import frame, sentences, words
+from server_stub.backoffice import frame, proposals, sentences, words
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.signin import Session, form_token
 from server_stub.backoffice.staff import LANGUAGES, Person
+from server_stub.foundation import card_numbers
 from server_stub.foundation.sentences import Sentence
 
 if TYPE_CHECKING:
@@ -120,6 +122,10 @@ class Visit:
         path = self.request.scope["root_path"] + _within(self.request)
         return quote(path) + (f"?{query}" if query else "")
 
+    def standing(self, proposal: Row[Any]) -> str:
+        """How a proposal stands, of PROPOSAL_STATES."""
+        return proposals.standing(proposal, self.office.clock.now())
+
     def may(self, right: str) -> bool:
         """Whether this person may do what needs that right."""
         rights = self.person.rights if self.session is not None else frozenset({Right.OPEN})
@@ -214,7 +220,8 @@ def _within(request: Request) -> str:
 
 def _ours(path: str) -> bool:
     """Whether a path is one of the back office, and of no other place."""
-    return path.startswith(PREFIX + "/") and path.isprintable()
+    plain = path.startswith(PREFIX + "/") and path.isprintable() and ".." not in path.partition("?")[0]
+    return plain and not card_numbers.has_whole(path)
 
 
 def _accepted(header: str) -> str:

@@ -208,6 +208,7 @@ BATCH_STATES = {
 PROPOSAL_STATES = {
     "open": Mark(N_("Waits for a second person"), "wait"),
     "confirmed": Mark(N_("Being done"), "wait"),
+    "broken-off": Mark(N_("Broken off: confirm again"), "bad"),
     "done": Mark(N_("Done"), "good"),
     "refused": Mark(N_("Refused by the second person"), "off"),
     "withdrawn": Mark(N_("Withdrawn"), "off"),

@@ -220,7 +220,12 @@ class Book(Findings):
             return []
         if row.state == "healing":
             return [CLOSE]
-        return [name for name, action in {**actions, **ALWAYS}.items() if action.fits(row)]
+        every = {
+            **actions,
+            **ALWAYS,
+            **actions,
+        }  # the role's own first, and in the place of those that all have
+        return [name for name, action in every.items() if action.fits(row)]
 
     def close(self, conn: Connection, clock: Clock, break_id: str, actor: str, **facts: Any) -> bool:
         """What was begun about a break has succeeded; returns whether it was still there to be closed."""

@@ -120,7 +120,8 @@ class Moves:
         self, conn: Connection, payment: Row[Any], amount_fen: int, *, actor: str, reason: str | None
     ) -> None:
         """The money is to go back, as much as came; from now on it is owed to the subscriber."""
-        values = {"paid_at": self.clock.now(), "received_fen": amount_fen}
+        # It stays the money of the day that it came on.
+        values = {"paid_at": payment.paid_at or self.clock.now(), "received_fen": amount_fen}
         self.move(conn, payment, "refunding", actor=actor, reason=reason, **values)
         owed = {"payment": payment.id, "amount_fen": amount_fen}
         self.outbox.put(conn, REFUND, owed, of=payment.correlation)

@@ -43,11 +43,17 @@ _DAY = func.coalesce(uploads.c.day, _REFUSED_ON)
 """Of a debit's upload: until one that is presented again goes, it is of the day that it was refused with."""
 
 
+def first_day(conn: Connection, calendar: Calendar) -> date | None:
+    """The day of the first payment that was begun; None: there was none yet."""
+    first = conn.scalar(select(payments.c.created_at).order_by(payments.c.id).limit(1))
+    return None if first is None else calendar.day_of(first)
+
+
 def earliest(conn: Connection, partner: str, calendar: Calendar) -> date | None:
     """The first day of which there is a payment here, or a file of a partner's; None where there is neither yet."""
-    first = conn.scalar(select(payments.c.created_at).order_by(payments.c.id).limit(1))
+    first = first_day(conn, calendar)
     told = conn.scalar(select(func.min(files.files.c.day)).where(files.files.c.partner == partner))
-    days = [] if first is None else [calendar.day_of(first)]
+    days = [] if first is None else [first]
     return min(days + ([] if told is None else [date.fromisoformat(told)]), default=None)
 
 

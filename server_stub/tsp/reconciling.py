@@ -8,7 +8,7 @@ of, not its file, is tried again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from server_stub.foundation import day_files
 from server_stub.foundation.calendar import Calendar, days
@@ -34,13 +34,13 @@ from server_stub.reconciliation.findings import AT_ONCE
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
 from server_stub.reconciliation.reading import FileRefused, Prepared
-from server_stub.reconciliation.records import Carried, Difference
+from server_stub.reconciliation.records import Carried, Cls, Difference, Record
 from server_stub.reconciliation.runs import Seen, found_of
 from server_stub.reconciliation.sources import FileSource, RecordSource
 from server_stub.tsp.core import Core
-from server_stub.tsp.own_books import OwnBook
+from server_stub.tsp.own_books import OwnBook, first_day
 from server_stub.tsp.remedies import Remedies
-from server_stub.tsp.tables import book, files, payments
+from server_stub.tsp.tables import book, files
 
 if TYPE_CHECKING:
     from server_stub.reconciliation.engine import Result
@@ -141,13 +141,20 @@ class Reconciling:
                 await self._core.database.write(partial(self._refused, books=books, day=day))
                 continue
 
-            def want(conn: Connection, day: date = day, received: Received = received) -> None:
-                name, first = books.pair.name, self._first_day(conn)
+            moved = await self._core.database.read(partial(_moved_days, books=books, day=day))
+
+            def want(
+                conn: Connection,
+                day: date = day,
+                received: Received = received,
+                moved: Sequence[date] = moved,
+            ) -> None:
+                name, first = books.pair.name, first_day(conn, self._calendar)
                 idle = not received.totals.count and (first is None or day < first)
                 if idle and not _begun(conn, name, day):
                     books.exchange.used(conn, received, compared=say(N_("nothing on either side")).kept)
                     return
-                for other in (*_moved_days(conn, books, day), *_open_days(conn, books.pair, day), day):
+                for other in (*moved, *_open_days(conn, books.pair, day), day):
                     self._want(conn, name, other, SERVER)
                 books.exchange.used(conn, received)
 
@@ -168,7 +175,7 @@ class Reconciling:
         """Days whose file could be here for long, and is not, are told once; what came to nothing before tells nothing."""
         long_ago = self._core.clock.now() - LATE
         last = self._calendar.last_over(long_ago)
-        begun = self._first_day(conn)
+        begun = first_day(conn, self._calendar)
         if begun is None:
             return
         first = max(begun, last - timedelta(days=LOOKED_BACK))
@@ -219,11 +226,6 @@ class Reconciling:
 
             await database.write(reopen)
 
-    def _first_day(self, conn: Connection) -> date | None:
-        """The day of the first payment that there was."""
-        begun = conn.execute(select(func.min(payments.c.paid_at))).scalar()
-        return None if begun is None else self._calendar.day_of(begun)
-
     async def _reconcile(self, row: Row[Any]) -> None:
         """One run, whatever comes of it."""
         database, clock = self._core.database, self._core.clock
@@ -255,8 +257,8 @@ class Reconciling:
         database, clock, pair = self._core.database, self._core.clock, books.pair
         assert pair.there.layout is not None
 
-        def ours(conn: Connection) -> Prepared:
-            return RecordSource(books.ours.of_day(conn, day), "our books").prepare(day, work)
+        def ours(conn: Connection, left_out: Sequence[Record] = ()) -> Prepared:
+            return RecordSource(_with(books.ours.of_day(conn, day), left_out), "our books").prepare(day, work)
 
         def told(step: str, percent: int) -> None:
             database.submit(lambda conn: book.progress(conn, row.id, step, percent))
@@ -267,8 +269,11 @@ class Reconciling:
         carried = await database.read(lambda conn: _carried(conn, books, day))
         begin = partial(compare, pair, here, there, day=day, work=work, progress=told)
         result = await asyncio.to_thread(begin, carried=carried)
-        if aside := await self._laid_aside(books, day, result):
+        aside, left_out = await self._looked_for(books, day, result)
+        if aside or left_out:
             result.close()
+            here = _Ready(await database.read(partial(ours, left_out=left_out)))
+            begin = partial(compare, pair, here, there, day=day, work=work, progress=told)
             result = await asyncio.to_thread(begin, carried=[*carried, *aside])
         with result:
             file = {"name": theirs.name, "version": theirs.version, "id": theirs.id}
@@ -300,18 +305,30 @@ class Reconciling:
             "reconciled", pair=pair.name, day=row.day, opened=seen.opened, again=seen.again, closed=closed
         )
 
-    async def _laid_aside(self, books: Books, day: date, result: Result) -> list[Carried]:
-        """What a comparison has shown to be the other half of something that was closed; nothing, where it is to be stopped."""
+    async def _looked_for(
+        self, books: Books, day: date, result: Result
+    ) -> tuple[list[Carried], list[Record]]:
+        """What a comparison has shown to be the other half of something that was closed, and records of ours that it misses and
+        that the day has left out, since they went back; nothing, where it is to be stopped.
+        """
         found: list[Carried] = []
+        left_out: list[Record] = []
         if found_of(result.counts) <= books.pair.limit_differences:
             differences = result.differences()
             while chunk := await asyncio.to_thread(lambda: list(islice(differences, KEYS_AT_ONCE))):
 
-                def look(conn: Connection, chunk: list[Difference] = chunk) -> list[Carried]:
-                    return _as_now(conn, books, book.laid_aside(conn, books.pair.name, day, chunk))
+                def look(
+                    conn: Connection, chunk: list[Difference] = chunk
+                ) -> tuple[list[Carried], list[Record]]:
+                    aside = _as_now(conn, books, book.laid_aside(conn, books.pair.name, day, chunk))
+                    missed = [one.key for one in chunk if one.cls == Cls.MISSING_HERE]
+                    mine = books.ours.of_keys(conn, missed) if missed else ()
+                    return aside, [record for record in mine if record.day == day]
 
-                found += await self._core.database.read(look)
-        return found
+                some, more = await self._core.database.read(look)
+                found += some
+                left_out += more
+        return found, left_out
 
     async def _heal(self, row: Row[Any], tally: Tally) -> None:
         database, clock = self._core.database, self._core.clock
@@ -370,12 +387,15 @@ def _open_days(conn: Connection, pair: Pair, day: date) -> list[date]:
 
 def _moved_days(conn: Connection, books: Books, day: date) -> list[date]:
     """Days before the window, of which something is open that has gone on in our own book since: what we heard late."""
-    breaks = book.breaks.c
+    breaks, runs = book.breaks.c, book.runs.c
     old = (breaks.pair == books.pair.name) & (breaks.day < _first_near(books.pair, day))
-    rows = conn.execute(select(book.breaks).where(old & breaks.closed_at.is_(None))).all()
+    # A day that was refused or stopped waits for another file or a person, whatever has moved.
+    same = (runs.pair == breaks.pair) & (runs.day == breaks.day) & ~runs.dry_run
+    done = select(runs.id).where(same & (runs.state == "done") & book.newest()).exists()
+    rows = conn.execute(select(book.breaks).where(old & breaks.closed_at.is_(None) & done)).all()
     seen = [(row.day, here) for row in rows if (here := records(row)[0]) is not None]
-    now = _as_now(conn, books, [Carried("here", here, known=False) for _, here in seen])
-    moved = {at for (at, here), one in zip(seen, now, strict=True) if here.status != one.record.status}
+    now = {record.key: record.status for record in _now(conn, books, [here.key for _, here in seen])}
+    moved = {at for at, here in seen if now.get(here.key) != here.status}
     return sorted(map(date.fromisoformat, moved))
 
 
@@ -389,15 +409,27 @@ def _carried(conn: Connection, books: Books, day: date) -> list[Carried]:
     return _as_now(conn, books, book.carry(conn, books.pair.name, day))
 
 
+def _now(conn: Connection, books: Books, keys: Sequence[str]) -> Iterator[Record]:
+    """Our records of these keys as they are now, those that there are."""
+    statuses = books.pair.here.statuses
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        for record in books.ours.of_keys(conn, keys[start : start + KEYS_AT_ONCE]):
+            yield replace(record, status=statuses.get(record.status, record.status))
+
+
+def _with(records: Iterable[Record], left_out: Sequence[Record]) -> Iterator[Record]:
+    """Records, and those that are not among them."""
+    more = {record.key: record for record in left_out}
+    for record in records:
+        more.pop(record.key, None)
+        yield record
+    yield from more.values()
+
+
 def _as_now(conn: Connection, books: Books, carried: list[Carried]) -> list[Carried]:
     """The same, our records as they are now."""
-    statuses = books.pair.here.statuses
     keys = [one.record.key for one in carried if one.side == "here"]
-    now = {
-        record.key: replace(record, status=statuses.get(record.status, record.status))
-        for start in range(0, len(keys), KEYS_AT_ONCE)
-        for record in books.ours.of_keys(conn, keys[start : start + KEYS_AT_ONCE])
-    }
+    now = {record.key: record for record in _now(conn, books, keys)}
 
     def ours(one: Carried) -> Carried:
         record = now.get(one.record.key)

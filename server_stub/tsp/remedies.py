@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from server_stub.foundation import states
 from server_stub.foundation.sentences import N_
-from server_stub.reconciliation.actions import Action, DecisionRefused
+from server_stub.reconciliation.actions import ALWAYS, CLOSE, Action, DecisionRefused
 from server_stub.reconciliation.break_rows import BreakRow
 from server_stub.reconciliation.records import Cls
 from server_stub.tsp import core, machines, uploads
@@ -53,6 +54,8 @@ class Remedies:
                 "open": Action(_has(Cls.MISSING_THERE, Cls.STATUS), self._open),
                 "refund": Action(_taken_back("wallet:"), self._refund, ends=True),
                 "returned-by-hand": Action(_taken_back("card"), self._returned, ends=True),
+                # What is closed is not compared again when our books come to know: nobody would give the money back.
+                CLOSE: replace(ALWAYS[CLOSE], fits=lambda row: not unheard(row)),
             }
         return {
             "present-again": Action(_has(Cls.STATUS), self._present_again),

@@ -78,7 +78,7 @@ async def listed(visit: Visit) -> Response:
     compared = bool(rows) or await books.read(
         lambda conn: conn.scalar(select(book.runs.c.id).limit(1)) is not None
     )
-    waits = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
+    waits = await _proposed(visit.office)
     older = _place(rows[SHOWN - 1]) if len(rows) > SHOWN else ""
     facts: dict[str, Any] = {
         "rows": rows[:SHOWN],
@@ -216,9 +216,15 @@ def _note(record: Any) -> Mapping[str, Any]:
     return told if isinstance(told, dict) else {"note": told}
 
 
+async def _proposed(office: Office) -> Mapping[str, str]:
+    """Those that wait for a second person, and how their proposals stand."""
+    now = office.clock.now()
+    return await office.database.read(lambda conn: proposals.waiting(conn, KIND, now))
+
+
 async def _next(visit: Visit, row: Row[Any]) -> str:
     """The page of the newest other difference that waits for a decision; "" where none does."""
-    proposed = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
+    proposed = await _proposed(visit.office)
     table = book.breaks.c
     waits = select(table.id).where(table.closed_at.is_(None), table.state == "open").order_by(table.id.desc())
     ids = await visit.office.books("tsp").read(
@@ -239,6 +245,8 @@ async def decide(visit: Visit) -> Response:
         raise Clash(N_("This difference is settled already."))
     seen = visit.form.text("seen")
     if seen != fingerprint(row):
+        if row.id in await _proposed(office):
+            raise Clash(proposals.WAITS_ALREADY)
         return await _shown(visit, row, {"action": visit.t(CHANGED)}, reason=reason)
     wrong = undecided(visit, action in book.able(row, Remedies(office.moves()).actions(row.pair)), reason)
     if wrong:

@@ -53,7 +53,7 @@ async def listed(visit: Visit) -> Response:
         )
 
     rows = await visit.office.books("tsp").read(look)
-    waits = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
+    waits = await _proposed(visit.office)
     kinds = [(name, visit.t(text)) for name, text in CASE_KINDS.items()]
     further = rows[SHOWN - 1].id if len(rows) > SHOWN else ""
     told = {"q": wanted, "kind": kind, "state": "all" if everything else ""}
@@ -119,9 +119,15 @@ async def _shown(
     return visit.page("case.html", 422 if wrong else 200, case=row, case_number=number(row), **told)
 
 
+async def _proposed(office: Office) -> Mapping[str, str]:
+    """Those that wait for a second person, and how their proposals stand."""
+    now = office.clock.now()
+    return await office.database.read(lambda conn: proposals.waiting(conn, KIND, now))
+
+
 async def _next(visit: Visit, row: Row[Any]) -> str:
     """The page of the oldest other case that waits for a decision; "" where none does."""
-    proposed = await visit.office.database.read(lambda conn: proposals.waiting(conn, KIND))
+    proposed = await _proposed(visit.office)
     rows = await visit.office.books("tsp").read(lambda conn: cases.listed(conn, most=len(proposed) + 2))
     return next((f"/cases/{one.id}" for one in rows if one.id not in {row.id, *proposed}), "")
 
@@ -138,6 +144,8 @@ async def decide(visit: Visit) -> Response:
         raise Clash(N_("This case is decided already."))
     seen = visit.form.text("seen")
     if seen != cases.fingerprint(row):
+        if row.id in await _proposed(office):
+            raise Clash(proposals.WAITS_ALREADY)
         return await _shown(visit, row, {"action": visit.t(CHANGED)}, reason=reason)
     wrong = undecided(visit, action in cases.able(row, row.stands, row), reason)
     if wrong:

@@ -14,6 +14,7 @@ from server_stub.backoffice import tables
 from server_stub.backoffice.office import METADATA, Office
 from server_stub.backoffice.pages.reconciliation import UNCOMPARED, uncompared
 from server_stub.backoffice.pairs import pairs
+from server_stub.backoffice.proposals import BROKEN_OFF_AFTER, CONFIRMED, OPEN
 from server_stub.backoffice.rights import Right
 from server_stub.backoffice.routes import Pages
 from server_stub.backoffice.transactions import first_id
@@ -89,7 +90,7 @@ async def _facts(office: Office) -> dict[str, Any]:
     told: Today | None = None
     if "tsp" in office.databases:
         told = await office.books("tsp").read(lambda conn: look(conn, now))
-    waiting = await office.database.read(_proposals)
+    waiting = await office.database.read(lambda conn: _proposals(conn, now))
     needs = (*(told.needs if told else ()), waiting)
     waits = [one for one in needs if one.number]
     return {"told": told, "needs": waits, "pairs": pairs(), "health": await _health(office)}
@@ -147,9 +148,11 @@ def _count(conn: Connection, table: Any, which: Any, since: Any) -> tuple[int, A
     return number, oldest
 
 
-def _proposals(conn: Connection) -> Need:
+def _proposals(conn: Connection, now: datetime) -> Need:
+    """Those that somebody has to confirm, for the first time or again."""
     table = tables.proposals
-    found = _count(conn, table, table.c.state.in_(("open", "confirmed")), table.c.proposed_at)
+    broken_off = (table.c.state == CONFIRMED) & (table.c.decided_at <= now - BROKEN_OFF_AFTER)
+    found = _count(conn, table, (table.c.state == OPEN) | broken_off, table.c.proposed_at)
     return Need("/proposals", found[0], PROPOSALS, "wait", found[1])
 
 

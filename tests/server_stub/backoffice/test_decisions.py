@@ -200,6 +200,16 @@ async def test_what_was_proposed_or_refused_twice_is_so_once(system: System) -> 
     # Nothing that was written is lost, and the way back leads to what waits.
     assert '<p class="what">after all</p>' in late.text
     assert f'href="/backoffice{path}">Back to the page' in late.text
+    for elsewhere in (
+        "https://elsewhere.example/",
+        "/backoffice/../x",
+        "/backoffice/transactions?q=4111111111111111",
+    ):
+        late = await clerk.post(path, **{**said, "reason": "after all", "back": elsewhere})
+        assert (late.status_code, "Back to the page" in late.text) == (409, False)
+    # An old form comes too late for what waits, and says so: there is no form any more in which anything could be marked.
+    late = await clerk.post(path, **{**said, "reason": "after all", "seen": "0"})
+    assert "A proposal about this waits for a second person already." in late.text
     await chief.get("/proposals")
     (proposal,) = re.findall(r"/backoffice(/proposals/\w+)/refuse", chief.page)
     answers = await gather(*(chief.post(f"{proposal}/refuse", note="no", reason="no") for _ in range(2)))
@@ -285,8 +295,10 @@ async def test_what_was_broken_off_another_second_person_finishes(
     assert "another person can confirm it in a minute" in (await other.get("/proposals")).text
     assert confirm not in other.page
     assert (await other.post(confirm, "/proposals", confirmed="yes")).status_code == 409
-    system.clock.advance(proposals.BROKEN_OFF.total_seconds())
+    system.clock.advance(proposals.BROKEN_OFF_AFTER.total_seconds())
     assert confirm in (await other.get("/proposals")).text
+    assert "Broken off: confirm again" in other.page
+    assert "Whoever confirms it now finishes it." in other.page
     assert "Confirmed and done" in (await other.post(confirm, "/proposals", confirmed="yes")).text
     by = "xu" if carried_out else "zhu"
     assert await in_office(system) == [("done", "wu", by)]

@@ -367,11 +367,22 @@ async def test_nobody_else_fills_in_a_form(system: System, headers: dict[str, st
         system.clock.advance(15 * 60)
         await clerk.post(SUSPEND, reason=LONG, csrf="0" * 64, back=f"/backoffice{BOX}")
     assert typed.COOKIE not in clerk.client.cookies
+    assert LONG not in clerk.page
     for name in headers:
         del clerk.client.headers[name]
     answer = await clerk.post("/sign-in", name="li.wei", password=PASSWORD, to=to_in(clerk.page))
     assert answer.url.path == "/backoffice/"
     assert reason_in((await clerk.get(f"{BOX}?done=typed")).text) == ""
+
+
+async def test_another_site_puts_no_words_on_our_pages(system: System) -> None:
+    clerk = await let_in(system, "li.wei", "clerk")
+    await clerk.get(BOX)
+    clerk.client.headers["sec-fetch-site"] = "cross-site"
+    answer = await clerk.post(SUSPEND, reason=LONG, confirmed="yes", back=f"/backoffice{BOX}")
+    assert answer.status_code == 403
+    assert LONG not in answer.text
+    assert "Back to the page" not in answer.text
 
 
 def test_no_secret_is_kept() -> None:

@@ -50,19 +50,19 @@ async def test_nothing_is_given_back_before_our_books_know_and_the_day_is_compar
     path = await break_of(system, Cls.REVERSED)
     chief = await let_in(system, "xu", "supervisor")
     page = (await chief.get(path)).text
-    assert offered(page) == ["close", "wait"]
+    assert offered(page) == ["wait"]
     assert TITLE in page
     assert "BOSS is asked about that again and again by itself" in page
     clerk = await let_in(system, "wu", "clerk", "zh")
     assert "现在还不能退款" in (await clerk.get(path)).text
     await clerk.post("/language", "/help", language="en")
-    assert "A supervisor can compare it again." in (await clerk.get(path)).text
+    assert "A supervisor can compare it at once." in (await clerk.get(path)).text
     assert "Compare this day again" not in clerk.page
     # Our books know by now; the difference is still as it was seen.
     await stands(system, "opened")
     page = (await chief.get(path)).text
-    assert offered(page) == ["close", "wait"]
-    assert "compare the day again; then what is right is offered" in page
+    assert offered(page) == ["wait"]
+    assert "or now if you wish; then what is right is offered" in page
     form = re.search(r'<form [^>]*action="/backoffice/reconciliation".*?</form>', page, re.DOTALL)
     assert form
     told = dict(re.findall(r'name="(pair|day|how)" value="([\w-]+)"', form[0]))

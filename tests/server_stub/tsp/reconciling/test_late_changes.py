@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, update
 
 from server_stub.backoffice import totals
 from server_stub.boss import tables as boss
 from server_stub.foundation import day_exchange
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.day_exchange import DayExchange
+from server_stub.reconciliation.actions import DecisionRefused
 from server_stub.tsp import tables
 from tests.server_stub.system import Box, System
 from tests.server_stub.tsp.mornings import (
@@ -23,6 +25,9 @@ from tests.server_stub.tsp.mornings import (
     decide,
     delivered,
     morning,
+    pair_with,
+    put_file,
+    reconciling,
     runs,
     taken_back,
     telling,
@@ -62,11 +67,8 @@ async def paid_while_boss_is_away(system: System, box: Box, days: int) -> Any:
     return await box.state(payment["payment"], "done")
 
 
-async def test_what_was_taken_back_before_we_heard_that_it_was_open_goes_back_once_we_hear(
-    system: System,
-) -> None:
-    """BOSS's answer was lost; its staff took the service back; weeks later it is asked again."""
-    box = await system.box()
+async def taken_back_unheard(system: System, box: Box) -> Any:
+    """A wallet pays; BOSS opens the service, which we do not hear of, and its staff take it back; a week passes."""
     payment = await box.pay("wallet:demo", "kids", "monthly")
     payment = await box.until(payment["payment"], lambda view: view["qr"] is not None)
     system.network.deaf.add("/boss/v1/boxes/85312048/orders")
@@ -79,18 +81,73 @@ async def test_what_was_taken_back_before_we_heard_that_it_was_open_goes_back_on
     for day in range(1, 8):
         await morning(system, day)
     assert await breaks(system) == [("boss", "reversed-on-one-side", "open", None)]
+    return payment
+
+
+async def heard(system: System) -> None:
+    """BOSS can be asked again, and is."""
+    system.network.deaf.clear()
+    system.clock.advance(timedelta(hours=2).total_seconds())
+
+
+async def test_what_was_taken_back_before_we_heard_that_it_was_open_goes_back_once_we_hear(
+    system: System,
+) -> None:
+    box = await system.box()
+    payment = await taken_back_unheard(system, box)
+    # Who closed it then would keep the money: nobody would look again.
+    with pytest.raises(DecisionRefused):
+        await decide(system, "close")
     runs_before = len(await system.rows(tables.book.runs))
     await morning(system, 8)
     # BOSS and PPP of the day before: what has not moved is not compared for ever.
     assert len(await system.rows(tables.book.runs)) == runs_before + 2
-    system.network.deaf.clear()
-    system.clock.advance(timedelta(hours=2).total_seconds())
+    await heard(system)
     await box.state(payment["payment"], "done")
     await delivered(system)
     await morning(system, 9)
     await delivered(system)
     assert await breaks(system) == [("boss", "reversed-on-one-side", "closed", "refund")]
     assert [row.state for row in await system.rows(tables.payments)] == ["refunded"]
+
+
+async def test_where_boss_has_forgotten_it_both_books_agree_that_it_went_back(system: System) -> None:
+    """It refuses to open what it took back, so that we give the money back; its record has ours for a partner then."""
+    box = await system.box()
+    payment = await taken_back_unheard(system, box)
+    await system.boss(lambda conn: conn.execute(delete(boss.keys)))
+    await heard(system)
+    await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    await delivered(system)
+    await morning(system, 9)
+    (found,) = await breaks(system)
+    assert (found[0], found[2], found[3]) == ("boss", "closed", "agreed")
+    await compared_again(system, DAY)
+    assert len(await breaks(system)) == 1
+
+
+@pytest.mark.parametrize("cut", [True, False], ids=["refused", "stopped"])
+async def test_a_day_that_waits_for_another_file_or_a_person_is_not_compared_every_morning(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cut: bool
+) -> None:
+    box = await system.box()
+    payment = await taken_back_unheard(system, box)
+    system.clock.advance(1)
+    if cut:
+        path = tmp_path / "exchange" / "boss" / "DZMX" / "DZMX20260621.TXT"
+        path.write_bytes(path.read_bytes()[:-20])
+    else:
+        pair_with(system, monkeypatch, limit_differences=2)
+        put_file(tmp_path, [f"{number:026d}" for number in range(3)])
+    await reconciling(system).run()
+    assert (await runs(system))["boss"][0] == ("refused" if cut else "stopped")
+    await heard(system)
+    await box.state(payment["payment"], "done")
+    before = len([row for row in await system.rows(tables.book.runs) if row.day == DAY.isoformat()])
+    for day in range(9, 12):
+        await morning(system, day)
+    after = [row for row in await system.rows(tables.book.runs) if row.day == DAY.isoformat()]
+    assert len(after) == before
 
 
 async def test_what_boss_opens_after_a_week_is_matched_and_goes_back_when_it_is_taken_back(

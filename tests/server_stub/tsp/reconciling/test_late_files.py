@@ -176,7 +176,7 @@ async def test_a_second_file_that_cannot_be_used_is_what_is_known_of_its_day(
     path.write_bytes(whole)
     await reconciling(system).run()
     assert mine not in await not_compared(system)
-    assert (await box.get(f"/payments/{payment['payment']}"))["money"] in ("returning", "returned")
+    await box.until(payment["payment"], lambda view: view["money"] == "returned")
 
 
 async def test_the_last_comparison_of_a_day_is_what_is_known_of_it(
