@@ -29,7 +29,7 @@ from server_stub.foundation.jobs import Job, every
 from server_stub.foundation.sentences import N_, read, say
 from server_stub.reconciliation import pair as pairs
 from server_stub.reconciliation.book import Healing
-from server_stub.reconciliation.break_rows import records
+from server_stub.reconciliation.break_rows import BreakRow, records
 from server_stub.reconciliation.findings import AT_ONCE
 from server_stub.reconciliation.healing import Tally
 from server_stub.reconciliation.pair import Pair
@@ -263,17 +263,22 @@ class Reconciling:
         def told(step: str, percent: int) -> None:
             database.submit(lambda conn: book.progress(conn, row.id, step, percent))
 
-        here = _Ready(await database.read(ours))
+        carried = await database.read(lambda conn: _carried(conn, books, day))
+        # What the day leaves out, since it went back, has the other side's record of another day for a partner nevertheless.
+        theirs_of = [one.record.key for one in carried if one.side == "there"]
+        mine = await database.read(lambda conn: list(_by_key(conn, books, theirs_of)))
+        left_out = [record for record in mine if record.day == day]
+        here = _Ready(await database.read(partial(ours, left_out=left_out)))
         called = f"{theirs.name} ({theirs.version})"
         there = FileSource(books.exchange.store.path(theirs.sha256), pair.there.layout, called)
-        carried = await database.read(lambda conn: _carried(conn, books, day))
         begin = partial(compare, pair, here, there, day=day, work=work, progress=told)
         result = await asyncio.to_thread(begin, carried=carried)
-        aside, left_out = await self._looked_for(books, day, result)
-        if aside or left_out:
+        aside, more = await self._looked_for(books, day, result)
+        if aside or more:
             result.close()
-            here = _Ready(await database.read(partial(ours, left_out=left_out)))
-            begin = partial(compare, pair, here, there, day=day, work=work, progress=told)
+            if more:
+                here = _Ready(await database.read(partial(ours, left_out=[*left_out, *more])))
+                begin = partial(compare, pair, here, there, day=day, work=work, progress=told)
             result = await asyncio.to_thread(begin, carried=[*carried, *aside])
         with result:
             file = {"name": theirs.name, "version": theirs.version, "id": theirs.id}
@@ -308,8 +313,8 @@ class Reconciling:
     async def _looked_for(
         self, books: Books, day: date, result: Result
     ) -> tuple[list[Carried], list[Record]]:
-        """What a comparison has shown to be the other half of something that was closed, and records of ours that it misses and
-        that the day has left out, since they went back; nothing, where it is to be stopped.
+        """What a comparison has shown to be the other half of something that was closed, or that is of another day here, and records
+        of ours that it misses and that the day has left out, since they went back; nothing, where it is to be stopped.
         """
         found: list[Carried] = []
         left_out: list[Record] = []
@@ -322,8 +327,10 @@ class Reconciling:
                 ) -> tuple[list[Carried], list[Record]]:
                     aside = _as_now(conn, books, book.laid_aside(conn, books.pair.name, day, chunk))
                     missed = [one.key for one in chunk if one.cls == Cls.MISSING_HERE]
-                    mine = books.ours.of_keys(conn, missed) if missed else ()
-                    return aside, [record for record in mine if record.day == day]
+                    known = {one.record.key for one in aside}
+                    away = [one for one in _now(conn, books, missed) if one.day != day]
+                    aside += [Carried("here", one) for one in away if one.key not in known]
+                    return aside, [one for one in _by_key(conn, books, missed) if one.day == day]
 
                 some, more = await self._core.database.read(look)
                 found += some
@@ -393,10 +400,16 @@ def _moved_days(conn: Connection, books: Books, day: date) -> list[date]:
     same = (runs.pair == breaks.pair) & (runs.day == breaks.day) & ~runs.dry_run
     done = select(runs.id).where(same & (runs.state == "done") & book.newest()).exists()
     rows = conn.execute(select(book.breaks).where(old & breaks.closed_at.is_(None) & done)).all()
-    seen = [(row.day, here) for row in rows if (here := records(row)[0]) is not None]
-    now = {record.key: record.status for record in _now(conn, books, [here.key for _, here in seen])}
-    moved = {at for at, here in seen if now.get(here.key) != here.status}
-    return sorted(map(date.fromisoformat, moved))
+    now = {record.key: record.status for record in _now(conn, books, [row.key for row in rows])}
+    return sorted({date.fromisoformat(row.day) for row in rows if _moved(row, now.get(row.key))})
+
+
+def _moved(row: BreakRow, status: str | None) -> bool:
+    """Whether our record of a break is another one by now; what is carried from another day stays what it was when it is gone."""
+    here, _ = records(row)
+    if here is None:
+        return status is not None
+    return here.status != status and (status is not None or here.day.isoformat() == row.day)
 
 
 def _first_near(pair: Pair, day: date) -> str:
@@ -410,11 +423,16 @@ def _carried(conn: Connection, books: Books, day: date) -> list[Carried]:
 
 
 def _now(conn: Connection, books: Books, keys: Sequence[str]) -> Iterator[Record]:
-    """Our records of these keys as they are now, those that there are."""
+    """Our records of these keys as they are now, those that there are, with the pair's statuses."""
     statuses = books.pair.here.statuses
+    for record in _by_key(conn, books, keys):
+        yield replace(record, status=statuses.get(record.status, record.status))
+
+
+def _by_key(conn: Connection, books: Books, keys: Sequence[str]) -> Iterator[Record]:
+    """The same, as our book has them."""
     for start in range(0, len(keys), KEYS_AT_ONCE):
-        for record in books.ours.of_keys(conn, keys[start : start + KEYS_AT_ONCE]):
-            yield replace(record, status=statuses.get(record.status, record.status))
+        yield from books.ours.of_keys(conn, keys[start : start + KEYS_AT_ONCE])
 
 
 def _with(records: Iterable[Record], left_out: Sequence[Record]) -> Iterator[Record]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from server_stub.foundation import day_exchange
 from server_stub.foundation.clock import CHINA
 from server_stub.foundation.day_exchange import DayExchange
 from server_stub.reconciliation.actions import DecisionRefused
+from server_stub.reconciliation.records import Record, to_json
 from server_stub.tsp import tables
+from server_stub.tsp.reconciling import _moved
 from tests.server_stub.system import Box, System
 from tests.server_stub.tsp.mornings import (
     at_boss,
@@ -124,6 +127,46 @@ async def test_where_boss_has_forgotten_it_both_books_agree_that_it_went_back(sy
     assert (found[0], found[2], found[3]) == ("boss", "closed", "agreed")
     await compared_again(system, DAY)
     assert len(await breaks(system)) == 1
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["seen before", "seen after"])
+async def test_money_that_went_back_while_boss_has_it_open_on_another_day_is_found(
+    system: System, first: bool
+) -> None:
+    """BOSS opened it on the day after, was not heard, has forgotten that it was asked, and refuses to open it twice."""
+    box = await system.box()
+    payment = await box.pay("wallet:demo", "kids", "monthly")
+    payment = await box.until(payment["payment"], lambda view: view["qr"] is not None)
+    system.network.deaf.add("/boss/v1/boxes/85312048/orders")
+    await system.phone(payment["qr"]["payload"], "pay")
+    await box.state(payment["payment"], "paid", "done")
+    while [order.state for order in await at_boss(system, boss.orders)].count("opened") == 0:
+        pass
+    opened = datetime.combine(DAY + timedelta(days=1), datetime.min.time(), CHINA)
+    changed = update(boss.orders).where(boss.orders.c.state == "opened").values(opened_at=opened)
+
+    def forget(conn: Connection) -> None:
+        conn.execute(changed)
+        conn.execute(delete(boss.keys))
+
+    await system.boss(forget)
+    for day in () if first else range(1, 8):
+        await morning(system, day)
+    await heard(system)
+    await box.until(payment["payment"], lambda view: view["money"] == "returned")
+    await delivered(system)
+    for day in range(1 if first else 8, 12):
+        await morning(system, day)
+    assert [row[1:3] for row in await breaks(system) if row[2] != "closed"] == [
+        ("reversed-on-one-side", "open")
+    ]
+    runs_before = len(await system.rows(tables.book.runs))
+    await morning(system, 12)
+    assert len(await system.rows(tables.book.runs)) == runs_before + 2
+    (order,) = [one for one in await at_boss(system, boss.orders) if one.state == "opened"]
+    await taken_back(system, order.id)
+    await morning(system, 13)
+    assert {row[2] for row in await breaks(system)} == {"closed"}
 
 
 @pytest.mark.parametrize("cut", [True, False], ids=["refused", "stopped"])
@@ -298,3 +341,24 @@ async def test_many_old_days_are_told_a_few_at_a_time_after_this_mornings(system
         DAY + timedelta(days=number) for number in range(1, 300)
     }
     assert await at_boss(system, boss.changed_days.notes) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "moved"),
+    [
+        (("paid", DAY), "opened", True),
+        (("paid", DAY), "paid", False),
+        (("paid", DAY), None, True),
+        # Carried from another day, it stays what it was when it is gone: to compare again would change nothing.
+        (("paid", DAY - timedelta(days=1)), None, False),
+        (("paid", DAY - timedelta(days=1)), "returned", True),
+        (None, None, False),
+        (None, "returned", True),
+    ],
+)
+def test_a_difference_has_moved_when_our_record_is_another_one(
+    seen: tuple[str, date] | None, now: str | None, moved: bool
+) -> None:
+    here = None if seen is None else to_json(Record("key", 1_000, "CNY", *seen))
+    row = SimpleNamespace(day=DAY.isoformat(), here=here, there=None)
+    assert _moved(row, now) is moved  # type: ignore[arg-type]
