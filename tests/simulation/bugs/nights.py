@@ -10,7 +10,8 @@ from server_stub.foundation.purse_details import ACCEPTED
 from server_stub.ppp import purse_debits
 from server_stub.reconciliation import book
 from server_stub.tsp import remedies, uploads
-from tests.simulation.bugs.harness import bug, put
+from server_stub.tsp.reconciling import Reconciling
+from tests.simulation.bugs.harness import both, bug, put
 
 LEFT, TOLD, BACK = "nights_leave_what_was_planted", "nights_tell_every_day", "nights_give_money_back"
 
@@ -74,10 +75,17 @@ def old_days_are_not_told_again() -> AbstractContextManager[Any]:
 
 @bug("nothing-waits-longer-than-the-window", LEFT, seed=20)
 def nothing_waits_longer_than_the_window() -> AbstractContextManager[Any]:
-    """What BOSS opens later than that does not find its payment."""
-    carry = book.Book.carry
+    """What BOSS opens later than that does not find its payment, neither what waits for it nor by its key."""
+    carry, looked_for = book.Book.carry, Reconciling._looked_for
 
-    def near(self: Any, conn: Any, pair: str, day: Any) -> Any:
-        return [one for one in carry(self, conn, pair, day) if abs((one.record.day - day).days) <= 3]
+    def near(found: Any, day: Any) -> Any:
+        return [one for one in found if abs((one.record.day - day).days) <= 3]
 
-    return put(book.Book, "carry", near)
+    def carried(self: Any, conn: Any, pair: str, day: Any) -> Any:
+        return near(carry(self, conn, pair, day), day)
+
+    async def looked(self: Any, books: Any, day: Any, result: Any) -> Any:
+        aside, left_out = await looked_for(self, books, day, result)
+        return near(aside, day), left_out
+
+    return both(put(book.Book, "carry", carried), put(Reconciling, "_looked_for", looked))
